@@ -23,6 +23,7 @@ export function printable(text: string, maxLength: number = defaultMaxLength): s
   const start = text.length > maxLength ? text.slice(0, maxLength) : text
   const clean = isPrintable(start) ? start : start.replace(everyUnprintable, escapeUnits)
   if (clean.length <= maxLength && start === text) return clean
+  // The escape keeps the built file within Latin-1: V8 stores and compiles other text in two bytes a character.
   return `${clean.slice(0, Math.max(0, maxLength - 1))}…`.replace(/[\ud800-\udbff]\u2026$/, '…')
 }
 

@@ -9,7 +9,7 @@ import type { UncertainMappings } from './uncertain-mappings.js'
 
 /** What precedes a request: the stored key and port of the endpoint at this gateway. */
 export interface Preparation {
-  /** Agrees with other programs on the key for the default gateway while the routers are looked for: it takes some thirty operations on
+  /** Agrees with other programs on the key for the default gateway while the routers are looked for: it takes many operations on
    * the disk. Not for a router behind the next hop. Rejects with the signal's reason. */
   agreeEarly(call: CallOptions): Promise<void>
   /** Stores the key before the request is sent, so that the next run finds the mapping if this one is killed. Resolves

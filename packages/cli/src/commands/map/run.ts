@@ -226,10 +226,12 @@ export async function map(argument: PortArgument, options: MapOptions, { out, er
     },
     () => undefined
   )
-  void waitAtMost(clock, checkPortAfterMs + webPatienceMs, portChecked, undefined).then(() => {
+  const goOn = (): void => {
     isPortChecked = true
     looks.begin()
-  })
+  }
+  // A check that fails is reported at the end, where it is awaited.
+  void waitAtMost(clock, checkPortAfterMs + webPatienceMs, portChecked, undefined).then(goOn, goOn)
   if (!json && !once) line(err, colorsFor(err).dim('  Ctrl-C releases the mapping and ends.'))
   /** Hidden once there is a result: the mapping is then kept in silence. */
   const activity = (): Activity | undefined => {
